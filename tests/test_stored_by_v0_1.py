@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -19,10 +21,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 from unittest import mock
 
+import httpx
 import pytest
 import typer
 from langchain_core.messages import BaseMessage
 from langgraph.types import Command
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
 from pydantic import BaseModel
 
 import mom_council
@@ -520,6 +525,49 @@ async def test_a_finished_conversation_goes_on_and_is_remembered(
     assert "What the council says." in sent
     assert view is not None
     assert (view.summary.turns, view.summary.state) == (3, "answered")
+
+
+@pytest.mark.slow
+async def test_served_and_over_mcp_a_conversation_of_that_version_goes_on(
+    stored: Path, stage: Stage
+) -> None:
+    seat_desk(stage)
+    (stored / "desk.yaml").write_text(council_text("desk.yaml", stage.url), encoding="utf-8")
+    variables = {**os.environ, "MOM_DATA_DIR": str(stored / "data")}
+    program = ["-c", "from mom_council.cli import main; main()"]
+    places = ("-c", "desk.yaml", "--only", "--db", "threads.sqlite")
+    command = [sys.executable, *program, "serve", "--port", "0", *places]
+    with subprocess.Popen(
+        command,
+        cwd=stored,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            lines = iter(process.stdout or ())
+            url = next(found[0] for line in lines if (found := re.search(r"http://[\d.:]+", line)))
+            asked = [{"role": "user", "content": "And a bird?"}]
+            body = {"model": "desk", "messages": asked, "metadata": {"thread_id": "pets"}}
+            with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+                answer = client.post("/v1/chat/completions", json=body)
+        finally:
+            process.terminate()
+            process.wait()
+    assert answer.status_code == 200, answer.text
+    assert "A cat?" in str(speaking(stage.calls_to("ada"))[-1].body)
+    started = StdioServerParameters(
+        command=sys.executable, args=[*program, "mcp", *places], env=variables, cwd=stored
+    )
+    async with stdio_client(started) as (read, write), ClientSession(read, write) as session:
+        await session.initialize()
+        explained = await session.call_tool("explain_last_verdict", {"thread": "pets"})
+        assert not explained.isError, explained
+        more = await session.call_tool("ask", {"question": "And a fish?", "thread": "pets"})
+        assert not more.isError, more
+    sent = str(speaking(stage.calls_to("ada"))[-1].body)
+    assert all(words in sent for words in ("A cat?", "Or a dog?", "And a bird?", "And a fish?"))
 
 
 async def test_after_a_missed_quorum_only_the_absent_are_asked_again(
