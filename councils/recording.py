@@ -21,6 +21,7 @@ import gzip
 import io
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,6 +181,19 @@ def find_recordings(folder: Path | str) -> dict[str, Path]:
     return {each.name.partition(".")[0]: each for each in files}
 
 
+UNREADABLE_FILE = (OSError, EOFError, UnicodeDecodeError, zlib.error)
+"""What reading a file of text, gzipped or not, raises."""
+
+
+def why_unreadable(error: Exception) -> str:
+    """In a few words, why one of these was raised."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no UTF-8; save it as UTF-8"
+    if isinstance(error, EOFError | zlib.error):
+        return "it is damaged or cut off; get it anew"
+    return getattr(error, "strerror", None) or str(error)
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         opened: IO[str] = (
@@ -191,8 +205,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield number, line
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise RecordingError(f"{str(path)!r} cannot be read: {error}") from None
+    except UNREADABLE_FILE as error:
+        raise RecordingError(f"{str(path)!r} cannot be read: {why_unreadable(error)}") from None
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mom_council.councils.recording import Fold
+from mom_council.councils.recording import UNREADABLE_FILE, Fold, why_unreadable
 from mom_council.errors import StorageError
 from mom_council.voting.reading.latex import boxed
 
@@ -142,9 +142,8 @@ def read_cases(
                 'write one JSON object a line, like {"question": "What is 17 + 25?", "gold": "42"}'
             ),
         ) from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise StorageError(f"data {str(place)!r} cannot be read: {reason}") from None
+    except UNREADABLE_FILE as error:
+        raise StorageError(f"data {str(place)!r} cannot be read: {why_unreadable(error)}") from None
     if not cases:
         which = f" of fold {fold!r}" if fold else ""
         raise StorageError(f"data {str(place)!r} holds no question{which}")

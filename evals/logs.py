@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from mom_council.councils.recording import UNREADABLE_FILE, why_unreadable
 from mom_council.errors import StorageError
 from mom_council.evals.cases import LETTERS, Case, published_row
 from mom_council.runs.words import counted
@@ -228,9 +229,8 @@ def _rows(place: Path) -> Iterator[Mapping[str, Any] | None]:
     try:
         raw = gzip.decompress(place.read_bytes()) if place.suffix == ".gz" else place.read_bytes()
         text = raw.decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8"
-        raise StorageError(f"{str(place)!r} cannot be read: {reason}") from None
+    except UNREADABLE_FILE as error:
+        raise StorageError(f"{str(place)!r} cannot be read: {why_unreadable(error)}") from None
     end = Path(place.stem if place.suffix == ".gz" else place.name).suffix.lower()
     if end in (".csv", ".tsv"):
         csv.field_size_limit(50_000_000)

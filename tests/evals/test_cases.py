@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from mom_council.cli.evals import allow_checks
+from mom_council.councils.recording import load_recording
 from mom_council.councils.trust import UntrustedError
 from mom_council.errors import StorageError
 from mom_council.evals.cases import read_cases
+from mom_council.evals.logs import read_logs
 from mom_council.evals.sandbox import may_be_open
 from mom_council.evals.scorers import SCORERS, suits
 from mom_council.tests.evals.recorded import kept, sums
@@ -64,6 +66,20 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path):
     torn.write_bytes(gzip.compress(b'{"question": "What?"}')[:-8])
     with pytest.raises(StorageError, match="cannot be read"):
         read_cases(torn)
+
+
+@pytest.mark.parametrize("read", [read_cases, load_recording, read_logs])
+def test_a_file_with_flipped_bits_or_no_text_says_what_to_do(tmp_path: Path, read: Any):
+    packed = bytearray(gzip.compress(b'{"question": "What?"}' * 99, mtime=0))
+    packed[10:20] = b"\xff" * 10
+    (tmp_path / "flipped.jsonl.gz").write_bytes(packed)
+    with pytest.raises(StorageError, match="damaged or cut off; get it anew"):
+        read(tmp_path / "flipped.jsonl.gz")
+    (tmp_path / "pictures.jsonl").write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(StorageError, match="no UTF-8; save it as UTF-8"):
+        read(tmp_path / "pictures.jsonl")
+    with pytest.raises(StorageError, match="cannot be read: Is a directory"):
+        read(tmp_path)
 
 
 GSM8K = r"""{"question": "Tom has 1,200 eggs and sells 134. How many are left?",
