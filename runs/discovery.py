@@ -35,6 +35,7 @@ from mom_council.runs.installed import (
     served_models,
     why_no_chat,
 )
+from mom_council.runs.words import counted
 from mom_council.vendors import VENDORS, vendor_of
 from mom_council.vendors.openai import OPENAI
 
@@ -431,7 +432,8 @@ def cost_notice(choice: Choice, more_calls: int = 0) -> str | None:
     calls = calls_at_most(choice.council) + more_calls
     most = choice.council.budget.calls
     calls = calls if most is None else min(calls, most)
-    return f"This may cost money: {_paid_names(choice)}; at most {calls} calls a question."
+    most_calls = counted(calls, "call")
+    return f"This may cost money: {_paid_names(choice)}; at most {most_calls} a question."
 
 
 def _paid_names(choice: Choice) -> str:
