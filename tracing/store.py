@@ -7,6 +7,7 @@ A trace's tree is one compressed value in its row, so a list reads no tree. The 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -145,6 +146,8 @@ class TraceStore:
 
     def summaries(self, limit: int = 20) -> list[TraceSummary]:
         """The newest traces, newest first."""
+        if not self._is_there():
+            return []
         with self._open() as db:
             rows = db.execute(
                 f"SELECT {_COLUMNS} FROM traces ORDER BY started DESC, rowid DESC LIMIT ?",  # noqa: S608
@@ -154,8 +157,8 @@ class TraceStore:
 
     def finished(self, limit: int) -> list[TraceView]:
         """The newest traces that came to their end without an error; damaged ones are left out."""
-        if not (self._folder / FILE).exists():
-            return []  # who only looks makes no file: local traces may be switched off
+        if not self._is_there():
+            return []
         with self._open() as db:
             rows = db.execute(
                 f"SELECT {_COLUMNS}, tree FROM traces WHERE seconds IS NOT NULL AND error = '' "  # noqa: S608
@@ -170,7 +173,7 @@ class TraceStore:
 
     def load(self, name: str) -> TraceView | None:
         """The trace whose id is `name` or alone begins with it; None where there is no such."""
-        if not name or not name.isalnum():
+        if not name or not name.isalnum() or not self._is_there():
             return None
         with self._open() as db:
             rows = db.execute(
@@ -191,6 +194,8 @@ class TraceStore:
     def damaged(self, *, delete: bool = False) -> list[str]:
         """The ids of the traces that cannot be read; deleted where that is asked for."""
         damaged: list[tuple[int, str]] = []
+        if not self._is_there():
+            return []
         with self._open() as db:
             for number, *row, tree in db.execute(f"SELECT rowid, {_COLUMNS}, tree FROM traces"):  # noqa: S608
                 try:
@@ -201,6 +206,10 @@ class TraceStore:
             if delete:
                 db.executemany("DELETE FROM traces WHERE rowid = ?", [(one,) for one, _ in damaged])
         return [name for _, name in damaged]
+
+    def _is_there(self) -> bool:
+        """Whether there is a file: who only looks makes none, as traces may be switched off."""
+        return os.path.lexists(self._folder / FILE)
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_database(self._folder / FILE, LAYOUT)

@@ -208,6 +208,13 @@ def test_the_oldest_traces_make_room(tmp_path: Path) -> None:
     assert [found.id for found in small.summaries()] == ["0011ab", "0010ab"]
 
 
+def test_who_only_looks_makes_no_file(tmp_path: Path) -> None:
+    traces = TraceStore(tmp_path / "traces")
+    assert (traces.summaries(), traces.finished(5), traces.damaged()) == ([], [], [])
+    assert traces.load("abc") is None
+    assert not (tmp_path / "traces").exists()
+
+
 def test_a_trace_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     store = TraceStore(tmp_path)
     store.write(trace(11))
