@@ -263,6 +263,11 @@ def _note_estimates(segments: Sequence[Segment]) -> tuple[str, ...]:
 
 
 NOBODY = "Nobody answered"
+NOBODY_NOTES = (
+    f"{NOBODY}: the one reply declines, or says that it does not know.",
+    f"{NOBODY}: every reply declines, or says that it does not know.",
+)
+"""Of one reply, and of several."""
 
 
 def nobody_answered(verdict: Verdict) -> bool:
@@ -310,8 +315,8 @@ def _without_answer(standing: Sequence[Proposal], verdict: Verdict) -> tuple[str
         if one.truncated
     ]
     if nobody_answered(verdict):
-        replies = "the one reply declines" if len(standing) == 1 else "every reply declines"
-        notes.append(f"{NOBODY}: {replies}, or says that it does not know.")
+        of_one, of_all = NOBODY_NOTES
+        notes.append(of_one if len(standing) == 1 else of_all)
     return tuple(notes)
 
 

@@ -175,12 +175,12 @@ def label(status: Status) -> list[str]:
 
 def notes_to_show(status: Status) -> tuple[str, ...]:
     """The notes under an answer; that nobody answered is said above it, with the count."""
-    from mom_council.deliberation.status import NOBODY, nobody_answered
+    from mom_council.deliberation.status import NOBODY_NOTES, nobody_answered
 
     notes = tuple(dict.fromkeys(status.notes))
     if status.verdict is None or not nobody_answered(status.verdict):
         return notes
-    return tuple(note for note in notes if not note.startswith(NOBODY))
+    return tuple(note for note in notes if note not in NOBODY_NOTES)
 
 
 def disagreement(dissent: Sequence[str], report: str = "") -> list[str]:

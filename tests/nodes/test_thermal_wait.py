@@ -28,9 +28,7 @@ async def test_with_a_watch_every_fan_out_takes_a_reading_or_says_once_that_it_c
 
 
 async def test_a_question_waits_in_vain_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    hot = [HeatReading(celsius=118, device="GPU 0", source="nvml")]
-    defaults = {**(thermal.cool_down.__kwdefaults__ or {}), "read": lambda: hot}
-    monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", defaults)
+    heat_up(monkeypatch, 118)
     seat(stage)
     rules = {"limit": 90, "resume": 80, "poll": 0.01, "max_wait": 0.03}
     council = desk(stage, thermal=rules, deliberation={"rounds": {"min": 2, "max": 2}})
@@ -51,9 +49,7 @@ async def test_a_watch_on_a_cool_machine_leaves_no_note(stage: Stage) -> None:
 async def test_a_picture_is_drawn_here_only_on_a_cool_machine(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hot = [HeatReading(celsius=118, device="GPU 0", source="nvml")]
-    given = {**(thermal.cool_down.__kwdefaults__ or {}), "read": lambda: hot}
-    monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", given)
+    heat_up(monkeypatch, 118)
     seat(stage, ["Ada"])
     models = {
         "ada": voice(stage, "ada"),
@@ -71,8 +67,8 @@ async def test_a_picture_is_drawn_here_only_on_a_cool_machine(
     assert any("stayed above 90" in note for note in answered.status.notes)
 
 
-async def steps(stage: Stage, monkeypatch: pytest.MonkeyPatch, *celsius: float) -> list[str]:
-    """The nodes that had a superstep; each reading shows the next of these, and then the last."""
+def heat_up(monkeypatch: pytest.MonkeyPatch, *celsius: float) -> None:
+    """Have each reading of the hardware show the next of these, and then the last."""
     left = [*celsius]
 
     def read() -> list[HeatReading]:
@@ -81,6 +77,11 @@ async def steps(stage: Stage, monkeypatch: pytest.MonkeyPatch, *celsius: float) 
 
     defaults = {**(thermal.cool_down.__kwdefaults__ or {}), "read": read}
     monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", defaults)
+
+
+async def steps(stage: Stage, monkeypatch: pytest.MonkeyPatch, *celsius: float) -> list[str]:
+    """The nodes that had a superstep while the hardware was so hot."""
+    heat_up(monkeypatch, *celsius)
     seat(stage)
     rules = {"limit": 90, "resume": 80, "poll": 0.01, "max_wait": 60}
     graph = compile_council(desk(stage, thermal=rules))
@@ -100,9 +101,7 @@ async def test_a_watch_on_a_cool_machine_takes_no_superstep(
 def test_a_question_without_await_takes_no_superstep_either(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cool = [HeatReading(celsius=40, device="GPU 0", source="nvml")]
-    defaults = {**(thermal.cool_down.__kwdefaults__ or {}), "read": lambda: cool}
-    monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", defaults)
+    heat_up(monkeypatch, 40)
     seat(stage)
     graph = compile_council(desk(stage, thermal={"limit": 90, "resume": 80, "max_wait": 60}))
     question = {"messages": [("user", "What is the best pet?")]}
@@ -123,9 +122,7 @@ async def test_hot_hardware_is_waited_for_at_the_node(
 async def test_one_reading_of_a_cool_machine_tells_the_same_as_the_node(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cool = [HeatReading(celsius=40, device="GPU 0", source="nvml")]
-    defaults = {**(thermal.cool_down.__kwdefaults__ or {}), "read": lambda: cool}
-    monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", defaults)
+    heat_up(monkeypatch, 40)
     seat(stage)
     events = await told(desk(stage, thermal={"limit": 90, "resume": 80, "max_wait": 60}))
     heat = [event for event in events if isinstance(event, Heat)]
