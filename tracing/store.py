@@ -157,7 +157,7 @@ class TraceStore:
 
     def finished(self, limit: int) -> list[TraceView]:
         """The newest traces that came to their end without an error; damaged ones are left out."""
-        if not self._is_there():
+        if not os.path.lexists(self._folder / FILE):
             return []
         with self._open() as db:
             rows = db.execute(
@@ -208,7 +208,12 @@ class TraceStore:
         return [name for _, name in damaged]
 
     def _is_there(self) -> bool:
-        """Whether there is a file: who only looks makes none, as traces may be switched off."""
+        """Whether there is a file: who only looks makes none, as traces may be switched off.
+
+        Raises:
+            StorageError: its folder cannot be made.
+        """
+        paths.ensure(self._folder)
         return os.path.lexists(self._folder / FILE)
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:

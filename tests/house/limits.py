@@ -23,7 +23,7 @@ class Limit(NamedTuple):
 # holds since then is what was measured at their end, rounded up: little air on purpose.
 LIMITS = {
     "product files": Limit(320, 334),
-    "lines": Limit(86_200, 89_210),
+    "lines": Limit(86_200, 89_230),
     "files entered by the demo question": Limit(55, 55),
     "circles of files": Limit(0, 0),
     "imports from a lower floor to a higher": Limit(0, 0),

@@ -212,7 +212,7 @@ def test_who_only_looks_makes_no_file(tmp_path: Path) -> None:
     traces = TraceStore(tmp_path / "traces")
     assert (traces.summaries(), traces.finished(5), traces.damaged()) == ([], [], [])
     assert traces.load("abc") is None
-    assert not (tmp_path / "traces").exists()
+    assert not (tmp_path / "traces" / "traces.db").exists()
 
 
 def test_a_trace_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
